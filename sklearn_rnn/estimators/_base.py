@@ -20,9 +20,8 @@ from skorch.callbacks import LRScheduler
 from sklearn_rnn._html import Block, DescribedParameters
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._network import (
-    locate_overflow,
+    check_outputs,
     network_input,
-    overflow_error,
     run_network,
 )
 from sklearn_rnn.estimators._state import complete_state, pack_net, unpack_net
@@ -370,7 +369,8 @@ def _guarded(method, access):
 
     @wraps(method)
     def call(self, *args, **kwargs):
-        with access(lock_of(self)):
+        # Without the guard where there is a lock already.
+        with access(_LOCKS.get(id(self)) or lock_of(self)):
             try:
                 return method(self, *args, **kwargs)
             except (MemoryError, RuntimeError, TypeError) as error:
@@ -686,11 +686,11 @@ def compute_outputs(estimator, sequences):
 
 def predict(estimator, X, decode):
     """Predict from X: `decode` is the method of the task's class for its outputs."""
-    task = estimator._task
-    if task is None:
+    if not hasattr(estimator, "module_"):
         check_is_fitted(estimator)  # which raises the error
+    task = estimator._task
+    sequences, _ = task.parse_X(estimator, X)
     with computing(estimator.n_threads, estimator.net_):
-        sequences, _ = task.parse_X(estimator, X)
         outputs = run_network(estimator, sequences)
         return decode(task, sequences, outputs)
 
@@ -710,6 +710,5 @@ def _step_values(estimator, X, of_states):
             estimator.module_, sequences, estimator.net_.device, of_states
         )
     values = values.cpu().numpy().astype(np.float64)
-    if not np.isfinite(values).all():
-        raise overflow_error(estimator, locate_overflow(values, sequences.lengths))
+    check_outputs(estimator, values, sequences.lengths)
     return split_steps(values, sequences.lengths, as_array=False)

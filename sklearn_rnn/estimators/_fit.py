@@ -24,7 +24,7 @@ from sklearn_rnn.estimators._network import (
 )
 from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
-from sklearn_rnn.kernels import CounterGenerator, use_kernel
+from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
     VALIDATION_KEYS,
     Patience,
@@ -181,23 +181,26 @@ def begin_fit(estimator, call):
             network = task.make_network(samples, held_out, context, estimator)
             loss = task.loss()
         random_state = context.random_state
-        # What stands beside the network draws from a copy: it is the same without that.
-        context = context._replace(random_state=deepcopy(random_state))
+        if not context.is_continued:
+            # What stands beside the network draws from a copy: it is the same without.
+            context = context._replace(random_state=deepcopy(random_state))
         order, seed = (random_state.randint(2**31 - 1) for _ in range(2))
         # Dropout masks depend on a seed: on the CPU on nothing else.
         generator: Any = CounterGenerator(seed)
         processes = current_processes.processes
         if processes is not None:  # each has its rows of the masks
             generator.first_row, generator.row_step = processes.rank, processes.size
-        estimator._task, device = task, estimator.device
+        is_later_call = context.is_continued and context.is_stream
+        device = estimator.net_.device if is_later_call else estimator.device
         device = "cpu" if device == "cpu" else check_device(device)
+        estimator._task = task
         if torch.device(device).type != "cpu":
             generator = torch.Generator(device).manual_seed(seed)
         network.seed_dropout(generator)
         network.mixed = task.dtype == "mixed"
         kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
-        estimator.kernel_ = use_kernel(network, kernel, device, bptt_steps)
-        if context.is_continued and context.is_stream:
+        estimator.kernel_ = network.use_kernel(kernel, device, bptt_steps)
+        if is_later_call:
             update_net(estimator, loss)
         else:
             make_net(estimator, network, loss, device, context)
@@ -235,6 +238,8 @@ def parse_data(estimator, call):
         held_out, stops_early = None, estimator.early_stopping
         if X_val is not None or y_val is not None:
             held_out = task.parse_validation(estimator, X_val, y_val)
+        if not is_stream:
+            task.check_trainable(samples)
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
             check_training(estimator, is_stream, stops_early or held_out is not None)
@@ -293,9 +298,16 @@ def train_trial(estimator, checkpoint, changes, samples):
 def unchanged_on_error(estimator):
     """Leave a fitted estimator as it was if its next fit fails to begin."""
     before = dict(estimator.__dict__)
+    network = before.get("module_")
+    if network is not None:
+        generator, mixed = network.dropout_generator, network.mixed
     try:
         yield
     except BaseException:
+        if network is not None:
+            network.mixed = mixed
+            network.seed_dropout(generator)
+            network.use_kernel(before["kernel_"], before["net_"].device)
         # Parameters are never missing: other threads may clone the estimator.
         for name in estimator.__dict__.keys() - before.keys():
             del estimator.__dict__[name]
@@ -320,10 +332,11 @@ def check_training(estimator, is_stream, has_validation):
             "over what it is given. Set early_stopping=False, or call fit."
         )
     callbacks, lr_schedule = estimator.callbacks, estimator.lr_schedule
+    if callbacks is None:
+        return
     pairs = [
         item if isinstance(item, tuple) and len(item) == 2 else (None, item)
         for item in (callbacks if isinstance(callbacks, list) else [callbacks])
-        if item is not None
     ]
     own_names = {getattr(callback, "name", None) for _, callback in pairs}
     for i, (name, callback) in enumerate(pairs):
@@ -374,21 +387,21 @@ def _record(estimator, n_before, patience, is_stream):
     rows = [row for row in net.history[n_before:] if "dur" in row]
     net.n_streamed = _bound_stream(net.history, n_streamed, is_stream)
     history = estimator.history_
-    n_before = history[-1]["epoch"] if history else 0
-    for epoch, row in enumerate(rows, n_before + 1):
+    n_epochs_before = history[-1]["epoch"] if history else 0
+    for epoch, row in enumerate(rows, n_epochs_before + 1):
         kept = {key: value for key, value in row.items() if key != "batches"}
         history.append({**kept, "epoch": epoch})
     estimator._n_streamed = _bound_stream(
         history, estimator._n_streamed + len(rows), is_stream
     )
-    estimator.n_iter_ = n_before + len(rows)
+    estimator.n_iter_ = n_epochs_before + len(rows)
     estimator.loss_curve_ = [row["train_loss"] for row in history]
     scores = [row["valid_score"] for row in history if "valid_score" in row]
     estimator.validation_scores_ = scores or None
-    if n_before and not rows:
+    if n_epochs_before and not rows:
         return  # stopped at once: the weights are those from before
     n_kept = len(rows) if patience is None else patience.best_epoch + 1
-    estimator.best_epoch_ = n_before + n_kept
+    estimator.best_epoch_ = n_epochs_before + n_kept
     best = [row for row in history if row["epoch"] == estimator.best_epoch_]
     estimator.best_validation_score_ = best[0].get("valid_score") if best else None
 

@@ -18,7 +18,7 @@ from sklearn_rnn.estimators._base import (
     shared,
 )
 from sklearn_rnn.estimators._fit import fit, new_random_state
-from sklearn_rnn.estimators._network import locate_overflow, overflow_error
+from sklearn_rnn.estimators._network import check_outputs
 from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._writing import Writer
 from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
@@ -813,8 +813,7 @@ None, default="cosine"
         with computing(self.n_threads, self.net_):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
-        if not np.isfinite(states).all():
-            raise overflow_error(self, locate_overflow(states, read.lengths))
+        check_outputs(self, states, read.lengths)
         # The first state is that after the begin.
         states = split_steps(states, read.lengths, as_array=False)
         for i, of_one in enumerate(states):
@@ -829,8 +828,7 @@ None, default="cosine"
         network, criterion = self.module_, self.net_.criterion_
         with computing(self.n_threads, self.net_):
             steps = self._task.score_steps(network, criterion, data, self.net_.device)
-        if not np.isfinite(steps).all():
-            raise overflow_error(self, locate_overflow(steps, data.lengths))
+        check_outputs(self, steps, data.lengths)
         return steps, data.lengths
 
     def _fitted(self):

@@ -126,11 +126,10 @@ def usable_device(device):
 def run_network(estimator, sequences):
     """Return the network's outputs for sequences, or for all their steps."""
     sequences = network_input(estimator, sequences)
-    lengths = sequences.lengths
     outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
     outputs = outputs.cpu().numpy().astype(np.float64)
     if not np.isfinite(outputs).all():
-        raise overflow_error(estimator, locate_overflow(outputs, lengths))
+        check_outputs(estimator, outputs, sequences.lengths)  # which says where
     return outputs
 
 
@@ -149,15 +148,18 @@ def network_input(estimator, sequences):
     return sequences
 
 
-def locate_overflow(values, lengths):
-    """Return where a value is not finite; they are of sequences, or of all steps."""
+def check_outputs(estimator, values, lengths):
+    """Check that no value overflowed; `values` are of sequences, or all steps."""
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if finite.all():
+        return
     row = int(np.argmin(finite))
-    if len(values) == len(lengths):
-        return f"sequence {row}"
-    ends = np.cumsum(lengths)
-    i = int(np.searchsorted(ends, row, side="right"))
-    return f"sequence {i}, step {row - ends[i] + lengths[i]}"
+    place = f"sequence {row}"
+    if len(values) != len(lengths):
+        ends = np.cumsum(lengths)
+        i = int(np.searchsorted(ends, row, side="right"))
+        place = f"sequence {i}, step {row - ends[i] + lengths[i]}"
+    raise overflow_error(estimator, place)
 
 
 def overflow_error(estimator, place):

@@ -8,7 +8,7 @@ from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.estimators._migrate import migrate, missing_params
 from sklearn_rnn.estimators._network import make_net, usable_device
 from sklearn_rnn.estimators.tasks import DTYPES
-from sklearn_rnn.kernels import rename_kernel, usable_kernel, use_kernel
+from sklearn_rnn.kernels import rename_kernel, usable_kernel
 from sklearn_rnn.modules import build_network, weight_shapes
 from sklearn_rnn.training import (
     check_optimizer_state,
@@ -66,7 +66,7 @@ def unpack_net(estimator, saved):
     n_parameters = estimator.n_parameters_
     device, kernel = usable_device(estimator.device), usable_kernel(kernel)
     network.mixed = task.dtype == "mixed"
-    estimator.kernel_ = use_kernel(network, kernel, device, estimator.bptt_steps)
+    estimator.kernel_ = network.use_kernel(kernel, device, estimator.bptt_steps)
     make_net(estimator, network, task.loss(), device)
     estimator.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
     estimator.module_.eval()

@@ -18,11 +18,7 @@ from sklearn_rnn.estimators._base import (
 )
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
-from sklearn_rnn.estimators._network import (
-    locate_overflow,
-    network_input,
-    overflow_error,
-)
+from sklearn_rnn.estimators._network import check_outputs, network_input
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.estimators.tasks import RegressionTask
 from sklearn_rnn.sequences import (
@@ -340,8 +336,7 @@ class StatefulPredictor:
         with computing(estimator.n_threads, estimator.net_):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        if not np.isfinite(outputs).all():
-            raise overflow_error(estimator, locate_overflow(outputs, sequences.lengths))
+        check_outputs(estimator, outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
         if self.missing is not None:

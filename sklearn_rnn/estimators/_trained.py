@@ -362,8 +362,11 @@ def predict_rows(estimator, X, rows):
     (array([0.1, 0.5, 0.9]), (2, 1, 3))
     """
     if isinstance(estimator, Pipeline):
-        if len(estimator) > 1:
-            X = estimator[:-1].transform(X)
+        if type(estimator) is not Pipeline:  # steps of others may be no transformers
+            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        else:  # as scikit-learn's `predict` does, without a new pipeline
+            for _, step in estimator.steps[:-1]:
+                X = X if step in SKIPPED else step.transform(X)
         return predict_rows(estimator[-1], X, rows)
     if isinstance(estimator, TransformedTargetRegressor):
         return _transform_back(estimator, predict_rows(estimator.regressor_, X, rows))

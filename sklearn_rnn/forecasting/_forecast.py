@@ -188,7 +188,9 @@ def forecast(
         future = pd.DataFrame(index=future)
     if keys.group_by is not None:
         check_reserved(keys)
-    outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
+    outputs = wanted = trained
+    if target is not None or horizon is not None or not trained:
+        outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
     table, positions, needed, ahead, times = _prepare_rows(
         model, parts, newest, future, keys=keys, outputs=outputs, wanted=wanted
     )

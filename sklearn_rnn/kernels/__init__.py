@@ -11,7 +11,6 @@ from sklearn_rnn.kernels._choice import (
     kernel_threads,
     rename_kernel,
     usable_kernel,
-    use_kernel,
 )
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interface import (
@@ -68,5 +67,4 @@ __all__ = [
     "run_kernel",
     "set_instruction_set",
     "usable_kernel",
-    "use_kernel",
 ]

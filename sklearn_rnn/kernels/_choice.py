@@ -138,32 +138,6 @@ def choose_kernel(
     return kernel
 
 
-def use_kernel(
-    network: Any,
-    kernel: str,
-    device: torch.device | str = "cpu",
-    bptt_steps: int | None = None,
-) -> str:
-    """Let a kernel compute the recurrence of every layer of a network; return its name.
-
-    "auto" is what `choose_kernel` finds for this `WholeNetwork` on a device, trained on
-    chunks of `bptt_steps`, or on whole sequences with None.
-    """
-    dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
-    kernel = choose_kernel(
-        kernel,
-        network.spec.cell,
-        network.spec.hidden_size,
-        "mixed" if network.mixed else dtype,
-        device,
-        fused=network.is_fusible and bptt_steps is None,
-    )
-    for module in network.modules():
-        if hasattr(module, "kernel"):  # a RecurrentCore
-            module.kernel = kernel
-    return kernel
-
-
 def usable_kernel(kernel: str) -> str:
     """Return a kernel chosen on another machine, or "auto" if it is not available."""
     if kernel == "compiled" and not compiled_kernels_available():

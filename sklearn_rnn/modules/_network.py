@@ -15,6 +15,7 @@ from sklearn_rnn.kernels import (
     COMPILED_CELLS,
     POOLING_CODES,
     CounterGenerator,
+    choose_kernel,
 )
 from sklearn_rnn.modules._adaptive import AdaptiveSoftmax
 from sklearn_rnn.modules._categories import CategoryEmbedding
@@ -92,6 +93,26 @@ class WholeNetwork(nn.Module):
         """Let inputs enter as ``(x - center) * factor``, of shape (n_features,)."""
         self.center.copy_(torch.as_tensor(center))
         self.factor.copy_(torch.as_tensor(factor))
+
+    def use_kernel(self, kernel, device="cpu", bptt_steps=None):
+        """Let a kernel compute the recurrence of every layer; return its name.
+
+        "auto" is what `choose_kernel` finds for this network on a device, trained on
+        chunks of `bptt_steps`, or on whole sequences with None.
+        """
+        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
+        kernel = choose_kernel(
+            kernel,
+            self.spec.cell,
+            self.spec.hidden_size,
+            "mixed" if self.mixed else dtype,
+            device,
+            fused=self.is_fusible and bptt_steps is None,
+        )
+        for module in self.modules():
+            if isinstance(module, RecurrentCore):
+                module.kernel = kernel
+        return kernel
 
     def seed_dropout(self, generator):
         """Draw every dropout mask from `generator` from now on.

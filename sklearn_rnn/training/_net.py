@@ -556,8 +556,8 @@ class SequenceNet(NeuralNet):
         """Return the model, the loss with the data, and counts, as they are now.
 
         `_prepare_network` decides by these; of what has changed since it is None.
-        Callbacks may move, freeze or replace
-        weights, hook or patch modules, and change the loss, the optimizer or the data.
+        Callbacks may move, freeze or replace weights, hook or patch modules, and change
+        the loss, the optimizer or the data.
         """
         optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
         states, steps = list(getattr(optimizer, "state", {}).values()), []

@@ -11,6 +11,7 @@ from sklearn_rnn import (
     InvalidSequenceError,
     RNNClassifier,
     RNNRegressor,
+    RNNTagger,
     SequenceArray,
     SequenceWindower,
     StopTraining,
@@ -219,3 +220,33 @@ def test_a_windower_whose_n_steps_changed_asks_for_another_fit():
     windower = SequenceWindower(2).fit(table)
     with pytest.raises(ValueError, match="fit again"):
         windower.set_params(n_steps=5).transform(table)
+
+
+def test_a_stream_continues_on_the_device_of_its_network():
+    model = RNNRegressor(**QUICK).partial_fit(X, Y)
+    model.set_params(device="cuda:99").partial_fit(X, Y)
+    assert model.n_iter_ == 2
+
+
+def test_a_call_that_fails_to_begin_leaves_the_network_as_it_was():
+    model = RNNRegressor(**QUICK, kernel="torch", dropout=0.2).partial_fit(X, Y)
+    generator = model.module_.dropout_generator
+    with pytest.raises(TypeError, match="optimizer"):
+        model.set_params(optimizer=int, kernel="auto").partial_fit(X, Y)
+    assert model.kernel_ == model.module_.core.kernel == "torch"
+    assert model.module_.dropout_generator is generator
+
+
+def test_a_rare_label_may_be_held_out():
+    y = [np.array(["a"] * 6) for _ in X]
+    y[3] = np.array(["a", "a", "b", "a", "a", "a"])
+    for seed in range(10):
+        options = {"hidden_size": 2, "max_epochs": 1, "random_state": seed}
+        model = RNNTagger(early_stopping=True, **options).fit(X, y)
+        assert model.classes_.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("callbacks", [[None], [None, 3]])
+def test_none_is_no_callback(callbacks):
+    with pytest.raises(ValueError, match=r"callbacks\[0\] is None; give instances"):
+        RNNRegressor(**QUICK, callbacks=callbacks).fit(X, Y)

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn.kernels import use_kernel
 from sklearn_rnn.modules import (
     NetworkSpec,
     Seq2SeqSpec,
@@ -24,7 +23,7 @@ def network(kernel="torch", **options):
         **{"cell": "gru", "hidden_size": 6, "n_outputs": 2, "n_features": 3, **options}
     )
     built = build_network(spec, DTYPE, torch.Generator().manual_seed(0))
-    use_kernel(built, kernel)
+    built.use_kernel(kernel)
     return built.eval()
 
 

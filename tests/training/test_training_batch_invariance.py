@@ -13,7 +13,6 @@ from sklearn_rnn import (
     RNNTagger,
     RNNTranscriber,
 )
-from sklearn_rnn.kernels import use_kernel
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import computing, network_outputs, step_outputs
@@ -74,7 +73,7 @@ def test_a_networks_outputs_are_invariant_to_other_sequences(
             **{"hidden_size": hidden_size, "n_outputs": 3, "pooling": pooling, **stack},
         )
         network = build_network(spec, dtype, torch.Generator().manual_seed(seed)).eval()
-        use_kernel(network, kernel)
+        network.use_kernel(kernel)
 
         def predict(sequences, network=network):
             read = check_sequences(sequences)
@@ -120,7 +119,7 @@ def test_outputs_are_the_same_in_calls_of_every_size(
 def test_states_are_invariant_to_other_sequences(kernel, sizes):
     spec = NetworkSpec("lstm", *sizes, n_outputs=1, n_layers=2, bidirectional=True)
     network = build_network(spec, torch.float32, torch.Generator().manual_seed(0))
-    use_kernel(network.eval(), kernel)
+    network.eval().use_kernel(kernel)
 
     def states(sequences):
         read = check_sequences(sequences)

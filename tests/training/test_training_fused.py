@@ -16,7 +16,6 @@ from sklearn_rnn.kernels import (
     instruction_set,
     instruction_sets,
     set_instruction_set,
-    use_kernel,
 )
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.training import LIKELIHOODS, OPTIMIZERS, FlatWeights, WeightedLoss
@@ -116,7 +115,7 @@ def make_network(
         network.set_input_scaling(center, 1 / scale)
     if token_counts:
         network.embedding.token_dropout.set_counts(np.arange(spec.n_tokens + 1) % 4)
-    use_kernel(network, "compiled")
+    network.use_kernel("compiled")
     network.seed_dropout(CounterGenerator(seed=7))
     network.advance_dropout(3)
     return network
@@ -182,7 +181,7 @@ def compare(network, criterion, batch, sample_weights=None, per_update=None, tim
     x, lengths, targets = batch
     dtype = network.head.weight.dtype
     by_torch = copy.deepcopy(network)
-    use_kernel(by_torch, "torch")
+    by_torch.use_kernel("torch")
     assert supports_fused(network, criterion)
     trained = [p for p in network.parameters() if p.requires_grad]
     for parameter in trained:
@@ -440,7 +439,7 @@ def test_nan_reaches_the_loss_through_any_pooling(pooling):
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     loss, _ = FusedNetwork(network, criterion).gradient(x, None, (targets, None))
-    use_kernel(network, "torch")
+    network.use_kernel("torch")
     assert network(x)[0].isnan().any()
     assert np.isnan(loss)
 
@@ -553,7 +552,7 @@ def test_flat_weights_have_the_same_gradient():
     FusedNetwork(network, criterion).gradient(x, lengths, (targets, None))
     found = weights.gradients()[0].clone()
     weights.clear_gradients()
-    use_kernel(network, "torch")
+    network.use_kernel("torch")
     network.advance_dropout()
     criterion(network(x, lengths), (targets, None)).backward()
     torch.testing.assert_close(found, weights.gradients()[0], rtol=0, atol=1e-11)

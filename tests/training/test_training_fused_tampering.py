@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
-from sklearn_rnn.kernels import CounterGenerator, use_kernel
+from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules import (
     Linear,
     LockedDropout,
@@ -334,7 +334,7 @@ def test_predictions_of_changed_networks(model, tamper):
     fitted = copy.deepcopy(model).set_params(kernel="compiled").fit(inputs, targets)
     for kernel in ("compiled", "torch"):
         changed = copy.deepcopy(fitted)
-        use_kernel(changed.module_, kernel)
+        changed.module_.use_kernel(kernel)
         changed.predict(inputs)  # what was decided for it must not stay
         tamper(changed.module_)
         outcomes.append(outcome(lambda m=changed: m.predict(inputs)))

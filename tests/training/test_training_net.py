@@ -6,7 +6,6 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_rnn import DivergenceError, StopTraining
-from sklearn_rnn.kernels import use_kernel
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (
@@ -116,7 +115,7 @@ def test_targets_of_another_kind_are_gathered_for_every_batch():
     def train(targets):
         data = SequenceDataset(make_data().sequences, targets)
         net = make_net(kernel="compiled")
-        use_kernel(net.module_, "compiled")
+        net.module_.use_kernel("compiled")
         net.train(data, None, n_epochs=2)
         return weights(net)
 

@@ -9,7 +9,6 @@ from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._convolutions import (
     N_FEATURES,
     ConvolutionClassifier,
-    fit_convolutions,
 )
 from sklearn_rnn.estimators.closed_form._linear import (
     BEYOND,
@@ -54,7 +53,6 @@ __all__ = [
     "choose_scaled_layout",
     "elementwise_loss",
     "evenly",
-    "fit_convolutions",
     "fit_linear",
     "log_softmax",
     "window_units",

@@ -16,7 +16,6 @@ from sklearn_rnn.estimators.closed_form import (
     BagOfWordsClassifier,
     CalibratedClassifier,
     ConvolutionClassifier,
-    fit_convolutions,
     log_softmax,
 )
 from sklearn_rnn.estimators.tasks._labels import (
@@ -115,7 +114,7 @@ class ClassificationTask(SequenceTask):
         if len(sequences.transforms.categories or ()) == sequences.n_features:
             return  # nothing but categories
         about = samples.y, self.n_outputs, samples.weights, context.random_state
-        self.convolutions = fit_convolutions(n_features, sequences, *about)
+        self.convolutions = ConvolutionClassifier(n_features).fit(sequences, *about)
 
     def _fit_bag(self, samples, random_state):
         sequences, choice = samples.sequences, self.params.bag_of_words

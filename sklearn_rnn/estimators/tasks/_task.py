@@ -179,6 +179,9 @@ class Task(ABC):
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
 
+    def check_trainable(self, data) -> None:
+        """Check that something can be learned from data."""
+
     @abstractmethod
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
@@ -537,6 +540,13 @@ class SequenceTask(Task):
             self.y_was_array = steps.from_array and bool(are_equal)
         return SequenceArray(values, steps.starts, steps.lengths)
 
+    def check_trainable(self, samples):
+        if self.has_labels:
+            codes = np.unique(self.network_targets(samples))
+            classes = self.labels.classes[codes[codes != NO_CODE]]
+            if len(classes) < 2:
+                raise too_few_classes(classes)
+
     def hold_out(self, samples, random_state):
         train, validation = validation_split(
             samples.sequences,
@@ -550,11 +560,6 @@ class SequenceTask(Task):
 
     def prepare(self, samples, validation, context):
         params, n_sequences = self.params, len(samples.y)
-        if self.has_labels and not context.is_stream:
-            codes = np.unique(self.network_targets(samples))
-            classes = self.labels.classes[codes[codes != NO_CODE]]
-            if len(classes) < 2:
-                raise too_few_classes(classes)
         self.batch_size = params.batch_size
         if params.batch_size == "auto":
             self.batch_size = choose_batch_size(n_sequences)
