@@ -169,17 +169,14 @@ def begin_fit(estimator, call):
 
     Until then an error leaves the estimator as it was. Returns training and validation
     data of the task, the latter None without, and the `FitContext`; or None if there is
-    nothing to train, see `parse_data`.
+    nothing to train, see `begin_task`.
     """
     with unchanged_on_error(estimator):
-        parsed = parse_data(estimator, call)
-        if parsed is None:
+        begun = begin_task(estimator, call)
+        if begun is None:
             return None
-        task, samples, held_out, context = parsed
-        with computing(1, flush_denormals=False):
-            samples, held_out = task.prepare(samples, held_out, context)
-            network = task.make_network(samples, held_out, context, estimator)
-            loss = task.loss()
+        task, network, samples, held_out, context = begun
+        loss = task.loss()
         random_state = context.random_state
         if not context.is_continued:
             # What stands beside the network draws from a copy: it is the same without.
@@ -194,7 +191,7 @@ def begin_fit(estimator, call):
         device = estimator.net_.device if is_later_call else estimator.device
         device = "cpu" if device == "cpu" else check_device(device)
         estimator._task = task
-        if torch.device(device).type != "cpu":
+        if torch.device(device).type != "cpu":  # to which the net moves the network
             generator = torch.Generator(device).manual_seed(seed)
         network.seed_dropout(generator)
         network.mixed = task.dtype == "mixed"
@@ -212,10 +209,11 @@ def begin_fit(estimator, call):
     return samples, held_out, context
 
 
-def parse_data(estimator, call):
-    """Return the task, its training and validation data, and the context of the fit.
+def begin_task(estimator, call):
+    """Check parameters, read the data, and make or continue the network.
 
-    None if the checkpoint of a stream has this call.
+    Returns the task, the network, training and validation data, the latter None
+    without, and the `FitContext`; or None if the checkpoint of a stream has this call.
     """
     X_val, y_val = call.validation
     is_stream, checkpoint = call.is_stream, call.checkpoint
@@ -253,17 +251,19 @@ def parse_data(estimator, call):
             return None
         if stops_early and held_out is None:
             samples, held_out = task.hold_out(samples, estimator._random_state)
-    context = FitContext(
-        random_state=estimator._random_state,
-        is_continued=is_continued,
-        is_stream=is_stream,
-        has_validation=held_out is not None,
-        stops_early=bool(stops_early),
-        checkpoint=checkpoint,
-        compute_outputs=partial(compute_outputs, estimator),
-        train_trial=partial(train_trial, estimator, checkpoint),
-    )
-    return task, samples, held_out, context
+        context = FitContext(
+            random_state=estimator._random_state,
+            is_continued=is_continued,
+            is_stream=is_stream,
+            has_validation=held_out is not None,
+            stops_early=bool(stops_early),
+            checkpoint=checkpoint,
+            compute_outputs=partial(compute_outputs, estimator),
+            train_trial=partial(train_trial, estimator, checkpoint),
+        )
+        samples, held_out = task.prepare(samples, held_out, context)
+        network = task.make_network(samples, held_out, context, estimator)
+    return task, network, samples, held_out, context
 
 
 class Trial(NamedTuple):
