@@ -184,3 +184,9 @@ def test_windows_of_one_series_never_cross_a_gap():
     windows = cut_windows(parse_features(table.data, keys, "test"), table, 3)
     assert windows.starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
     assert windows.lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
+
+
+def test_a_step_back_that_an_index_declares_is_no_step():
+    newest = pd.DataFrame({"sales": [1.0]}, index=DAYS[::-1][:1])
+    with pytest.raises(InvalidSequenceError, match="is not a step forward in time"):
+        read(newest, TableKeys())
