@@ -647,7 +647,7 @@ class FusedEpochs:
 
     def __init__(self, fused, dataset, fields, optimizer, struct, n_batches):
         self.dataset = dataset
-        self.optimizer = struct
+        self.optimizer_struct = struct
         weights = [w for group in optimizer.param_groups for w in group["params"]]
         self._states = [optimizer.state[weight] for weight in weights]
         self._fused, self._criterion = fused, fused.criterion
@@ -694,7 +694,7 @@ class FusedEpochs:
         struct.begin = 0
         if generator is not None:
             struct.seed, struct.update = generator.seed, generator.update
-        n_before = self.optimizer.n_updates
+        n_before = self.optimizer_struct.n_updates
         try:
             while struct.begin < len(batches):
                 begin = struct.begin
@@ -704,7 +704,7 @@ class FusedEpochs:
         finally:  # torch's optimizer has counts of its own
             for state in self._states:
                 if "step" in state:
-                    state["step"] += self.optimizer.n_updates - n_before
+                    state["step"] += self.optimizer_struct.n_updates - n_before
         if generator is not None:
             generator.update += struct.begin
         return struct.begin

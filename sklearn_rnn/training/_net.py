@@ -482,9 +482,9 @@ class SequenceNet(NeuralNet):
         if self._fused_epochs is None:
             self._train_by_batch(iterator, prefix)
             return
-        epochs, optimizer = self._fused_epochs, self._fused_epochs.optimizer
-        optimizer.max_norm = self.clip_norm or math.inf
-        optimizer.max_value = self.clip_value or math.inf
+        epochs, struct = self._fused_epochs, self._fused_epochs.optimizer_struct
+        struct.max_norm = self.clip_norm or math.inf
+        struct.max_value = self.clip_value or math.inf
         n_before, n_batches = self._n_batches_done, len(epochs.losses)
         batches = iterator.index_batches()
         rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
@@ -564,7 +564,7 @@ class SequenceNet(NeuralNet):
         if epochs is not None:
             data += [epochs.dataset, epochs.dataset.targets]
             # The kernels have a count of their own, which goes with these.
-            n = epochs.optimizer.n_updates
+            n = epochs.optimizer_struct.n_updates
             steps = [float(s["step"]) - n for s in states if "step" in s]
         # Training itself sets the learning rate, for all groups alike.
         rate = optimizer.param_groups[0]["lr"]
