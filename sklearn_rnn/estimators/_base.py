@@ -685,7 +685,7 @@ def compute_outputs(estimator, sequences):
 
 
 def predict(estimator, X, decode):
-    """Predict from X: `decode` is the method of the task's class for its outputs."""
+    """Predict from X: `decode` makes predictions of task, sequences and outputs."""
     if not hasattr(estimator, "module_"):
         check_is_fitted(estimator)  # which raises the error
     task = estimator._task

@@ -552,7 +552,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences,)
             Labels, of the type of `classes_`.
         """
-        return predict(self, X, ClassificationTask.decode)
+        return predict(self, X, self._task_type.decode)
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -568,7 +568,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`; rows sum to 1.
         """
-        return predict(self, X, ClassificationTask.probabilities)
+        return predict(self, X, self._task_type.probabilities)
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -584,7 +584,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`.
         """
-        return predict(self, X, ClassificationTask.log_probabilities)
+        return predict(self, X, self._task_type.log_probabilities)
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None

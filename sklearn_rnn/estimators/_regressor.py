@@ -696,7 +696,7 @@ list of arrays or SequenceArray
             a list, a 1-D object array of (length_i,) or (length_i, n_outputs)
             arrays.
         """
-        return predict(self, X, RegressionTask.decode)
+        return predict(self, X, self._task_type.decode)
 
     @shared
     def predict_linear(self, X: SequencesLike) -> np.ndarray:

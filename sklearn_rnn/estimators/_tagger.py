@@ -513,7 +513,7 @@ list of arrays or SequenceArray
             Labels, of the type of `classes_`; where lengths differ or fit was
             given a list, a 1-D object array of (length_i,) arrays.
         """
-        return predict(self, X, TaggingTask.decode)
+        return predict(self, X, self._task_type.decode)
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -531,7 +531,7 @@ list of arrays or SequenceArray
             differ or fit was given a list, a 1-D object array of (length_i,
             n_classes) arrays.
         """
-        return predict(self, X, TaggingTask.probabilities)
+        return predict(self, X, self._task_type.probabilities)
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -547,7 +547,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
             As `predict_proba`.
         """
-        return predict(self, X, TaggingTask.log_probabilities)
+        return predict(self, X, self._task_type.log_probabilities)
 
     @shared
     def score(

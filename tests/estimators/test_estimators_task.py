@@ -16,6 +16,7 @@ from sklearn_rnn import (
     RNNTranscriber,
     SequenceTokenizer,
 )
+from sklearn_rnn.estimators.tasks import RegressionTask
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 6, 2))
@@ -145,3 +146,18 @@ def test_an_error_about_y_val_does_not_blame_x(base):
     (A, b), model = DATA[base], base(**SMALL)
     with pytest.raises(ValueError, match="X_val or y_val: "):
         model.fit(A, b, X_val=A[:6], y_val=b[:5])
+
+
+class Exponentials(RegressionTask):
+    """Predict the exponentials of what is learned."""
+
+    def decode(self, sequences, outputs, describe=None, **options):
+        return np.exp(super().decode(sequences, outputs, describe, **options))
+
+
+def test_predictions_are_those_of_the_task_of_a_subclass():
+    class Exponential(RNNRegressor):
+        _task_type = Exponentials
+
+    model, plain = Exponential(**SMALL).fit(X, Y), RNNRegressor(**SMALL).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), np.exp(plain.predict(X)))
