@@ -24,6 +24,7 @@ from sklearn_rnn import (
     StatefulPredictor,
     make_forecast_frame,
 )
+from sklearn_rnn.estimators.tasks import RegressionTask
 from sklearn_rnn.persistence import to_onnx
 
 SMALL = {"hidden_size": 5, "max_epochs": 1, "random_state": 0, "n_threads": 1}
@@ -561,6 +562,18 @@ def test_other_models_are_refused_with_what_to_do(tmp_path):
         to_onnx(RNNGenerator(), path)
     with pytest.raises(NotFittedError):
         to_onnx(RNNRegressor(), path)
+
+
+def test_a_model_whose_outputs_mean_something_else_is_refused(tmp_path):
+    class OwnTask(RegressionTask):
+        pass
+
+    class Own(RNNRegressor):
+        _task_type = OwnTask
+
+    X = ragged()
+    with pytest.raises(TypeError, match="Own has a task of its own"):
+        to_onnx(Own(**SMALL).fit(X, means(X)), tmp_path / "model.onnx")
 
 
 def test_without_onnx_the_error_names_the_extra(tmp_path, monkeypatch):

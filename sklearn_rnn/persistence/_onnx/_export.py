@@ -150,8 +150,15 @@ def to_onnx(
 
 def _find_writer(model):
     """Return the function that writes a model; raise if there is none."""
+    cls: Any
     for cls, write in WRITERS.items():
         if isinstance(model, cls):
+            if model._task_type is not cls._task_type:
+                raise TypeError(
+                    f"to_onnx knows what the outputs of a {cls.__name__} mean, and "
+                    f"{type(model).__name__} has a task of its own: save it by "
+                    "save_model instead."
+                )
             return write
     remedy = ""
     if isinstance(model, Pipeline):

@@ -89,6 +89,11 @@ def _run_core(core, steps, x):
 
 def _run_layer(core, layer, steps, x):
     """Return the states (T, N, state_size) of one layer."""
+    if core.cell not in CELLS:
+        raise ValueError(
+            f"to_onnx has no operator for cell={core.cell!r}: fit with one of "
+            f"{sorted(CELLS)}, or save the model by save_model."
+        )
     op, gates, attributes = CELLS[core.cell]
     rnn, ways = core.rnn, ["", "_reverse"] if core.rnn.bidirectional else [""]
     per_way = [_layer_weights(rnn, f"l{layer}{way}", gates) for way in ways]
