@@ -577,7 +577,7 @@ def test_flat_windows_at_the_beginning_of_series_of_different_size_do_no_harm():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("loss", ELEMENTWISE_LOSSES)
 def test_the_choice_of_a_network_does_not_depend_on_units(loss):
     rng, t = np.random.default_rng(0), np.arange(220)
     series = np.exp(0.004 * t) * (10 + 3 * np.sin(2 * np.pi * t / 12))

@@ -11,7 +11,7 @@ import torch
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.kernels import (
-    CELLS,
+    COMPILED_CELLS,
     choose_kernel,
     instruction_set,
     recurrence,
@@ -60,7 +60,7 @@ def results(kernel, cell, x, weights, state, lengths, reverse):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_states_and_gradients_are_those_of_torch(cell, dtype, sizes, reverse, ragged):
     drawn = draw(sizes, dtype, cell, ragged)
     expected, found = (
@@ -71,7 +71,7 @@ def test_states_and_gradients_are_those_of_torch(cell, dtype, sizes, reverse, ra
         torch.testing.assert_close(ours, torchs, rtol=0, atol=TOLERANCES[dtype] * scale)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_numbers_far_out_are_those_of_torch(cell):
     x, weights, state, _ = draw((4, 3, 2, 16), torch.float32, cell, False)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_numbers_far_out_are_those_of_torch(cell):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_nan_is_not_swallowed(cell, dtype):
     x, weights, state, _ = draw((3, 2, 1, 4), dtype, cell, False)
     broken = x.detach().clone()
@@ -96,7 +96,7 @@ def test_nan_is_not_swallowed(cell, dtype):
     assert not states[0].isnan().any()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_a_sequence_computes_the_same_in_any_company(cell):
     x, weights, state, _ = draw((9, 21, 3, 20), torch.float32, cell, False)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_python_goes_on_while_the_loops_run():
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_estimators_learn_the_same_with_either_kernel(cell, bidirectional):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, 2)) for n in rng.integers(1, 9, size=30)]
@@ -268,7 +268,7 @@ def test_gradients_agree_with_differences(cell):
     assert torch.autograd.gradcheck(last_states, [x, *weights, *state])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_results_do_not_depend_on_the_number_of_threads(cell):
     x, weights, state, _ = draw((60, 100, 8, 40), torch.float32, cell, False)
     n_before, found = torch.get_num_threads(), []

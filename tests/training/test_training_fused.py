@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.kernels import (
-    CELLS,
+    COMPILED_CELLS,
     CounterGenerator,
     instruction_set,
     instruction_sets,
@@ -219,7 +219,7 @@ def compare(network, criterion, batch, sample_weights=None, per_update=None, tim
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 @pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
 def test_gradients_are_those_of_autograd(options, cell):
     network = make_network(cell, **options)
@@ -241,7 +241,7 @@ def test_gradients_in_single_precision(options):
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", instruction_sets())
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMPILED_CELLS)
 def test_every_instruction_set_has_the_same_gradients(cell, dtype, name):
     before = instruction_set()
     set_instruction_set(name)
@@ -354,7 +354,7 @@ def test_random_networks(seed):
             unknown_token=choose(None, 3),
             train_embeddings=choose(True, True, False),
         )
-    network = make_network(choose(*CELLS), dtype, seed, **options)
+    network = make_network(choose(*COMPILED_CELLS), dtype, seed, **options)
     loss = choose("squared_error", "huber", "quantile", "log_loss")
     may_miss = network.pooling is None or choose(False, True)
     more = {}
