@@ -315,8 +315,11 @@ class RegressionTask(SequenceTask):
     def decode(self, sequences, outputs, describe=None, *, like_y=True, alone=False):
         """Turn outputs of the network into predictions.
 
-        `describe` makes them of forecasts, by default points (n, n_targets); `like_y`
-        brings them into the form of the y of fit; `alone` leaves the linear part out.
+        `describe` makes them of forecasts, by default points (n, n_targets); a subclass
+        that predicts something else changes it. `like_y` brings them into the form of
+        the y of fit, of steps maybe as an array of objects; without it they are as
+        `parse_targets` returns targets, with which they are compared. `alone` leaves
+        the linear part out.
         Without outputs, None, forecasts are those of the linear part alone.
         """
         forecasts: Any = None

@@ -408,7 +408,8 @@ class SequenceTask(Task):
         """Return targets as an array (n, n_outputs), or (n,) of class codes.
 
         And set `n_outputs`.
-        Of numbers, what was parsed may be parsed again: see `is_trial`.
+        Of numbers, what was parsed may be parsed again: a subclass that transforms them
+        returns them as they are where `is_trial`.
         """
 
     def network_targets(self, samples):
