@@ -91,6 +91,7 @@ def test_a_backtest_ends_though_a_worker_is_killed(client, tmp_path):
     def fatal():
         return make_pipeline(SequenceWindower(4), Fatal(str(tmp_path / "killed")))
 
+    client.wait_for_workers(2)  # with one alone joblib would fit in this process
     options = {"cv": 4, "season": 4}
     with joblib.parallel_config(backend="dask", scatter=[TABLE]):
         found = backtest(fatal(), TABLE, "temp", 2, n_jobs=-1, **options)
@@ -101,6 +102,7 @@ def test_a_backtest_ends_though_a_worker_is_killed(client, tmp_path):
 
 def test_a_search_ends_though_a_worker_is_killed(client, tmp_path):
     marker, grid = tmp_path / "killed", {"alpha": [0.001, 0.1]}
+    client.wait_for_workers(2)  # with one alone joblib would fit in this process
     # Every worker has the data, so none are lost with one.
     with joblib.parallel_config(backend="dask", scatter=[X, Y]):
         found = search(Fatal(str(marker)), grid, n_jobs=-1)
