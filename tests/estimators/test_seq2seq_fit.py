@@ -383,3 +383,11 @@ def test_float64_is_trained_in_float64():
     model = small(max_epochs=1, dtype="float64").fit(X, y)
     kinds = {parameter.dtype for parameter in model.module_.parameters()}
     assert kinds == {torch.float64}
+
+
+@pytest.mark.parametrize("kind", [dict.fromkeys, set])
+def test_weights_of_what_has_no_order_are_refused(kind):
+    words = ["ab", "cd"]
+    for name, data in {"X": (kind(words), words), "y": (words, kind(words))}.items():
+        with pytest.raises(TypeError, match=f"{name} is of type .* takes a list"):
+            RNNSeq2Seq(max_epochs=1).fit(*data, sample_weight=[1.0, 2.0])

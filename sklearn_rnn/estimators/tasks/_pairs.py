@@ -1,6 +1,7 @@
 """Tasks on pairs: a sequence is read, and another one is written."""
 
 from abc import abstractmethod
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,12 @@ class PairTask(Task):
             unpack(X, estimator_name=estimator_name),
             unpack(y, estimator_name=estimator_name, name="y"),
         )
+        for name, given in ("X", X), ("y", y):
+            if isinstance(given, Mapping | Set):
+                raise TypeError(
+                    f"{name} is of type {type(given).__name__}; {estimator_name} takes "
+                    "a list, Series or array, with an item for each weight."
+                )
         check_same_number(_num_samples(X), _num_samples(y))
         weights = parse_weights(sample_weight, X)
         # A weight of zero means: as if it were not there, in the vocabulary, too.
