@@ -298,20 +298,21 @@ def train_trial(estimator, checkpoint, changes, samples):
 def unchanged_on_error(estimator):
     """Leave a fitted estimator as it was if its next fit fails to begin."""
     before = dict(estimator.__dict__)
-    network = before.get("module_")
-    if network is not None:
-        generator, mixed = network.dropout_generator, network.mixed
+    # A network that is not trained further may be any module of a user's.
+    network: Any = before.get("module_")
+    generator = getattr(network, "dropout_generator", None)
+    mixed = getattr(network, "mixed", None)
     try:
         yield
     except BaseException:
-        if network is not None:
-            network.mixed = mixed
-            network.seed_dropout(generator)
-            network.use_kernel(before["kernel_"], before["net_"].device)
         # Parameters are never missing: other threads may clone the estimator.
         for name in estimator.__dict__.keys() - before.keys():
             del estimator.__dict__[name]
         estimator.__dict__.update(before)
+        if getattr(network, "dropout_generator", None) is not generator:
+            network.mixed = mixed
+            network.seed_dropout(generator)
+            network.use_kernel(estimator.kernel_, estimator.net_.device)
         raise
 
 

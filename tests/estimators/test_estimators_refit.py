@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from joblib import Parallel, delayed
 from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler
 
@@ -250,3 +251,10 @@ def test_a_rare_label_may_be_held_out():
 def test_none_is_no_callback(callbacks):
     with pytest.raises(ValueError, match=r"callbacks\[0\] is None; give instances"):
         RNNRegressor(**QUICK, callbacks=callbacks).fit(X, Y)
+
+
+def test_a_refit_does_not_look_at_a_module_that_a_user_put_in_place():
+    expected = RNNRegressor(**QUICK).fit(X, Y)
+    model = RNNRegressor(**QUICK).fit(X, Y)
+    model.module_ = torch.nn.Linear(1, 1)
+    assert model.fit(X, Y).loss_curve_ == expected.loss_curve_
